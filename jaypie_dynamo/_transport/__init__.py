@@ -1,0 +1,1 @@
+"""One attempt to DynamoDB: bytes in, bytes out."""
