@@ -482,10 +482,12 @@ class FaultServer:
         self.otherwise = OK
         self._tls = tls
         self._open: set[Any] = set()
+        self._busy: dict[Any, Request] = {}
         self._lock = threading.Lock()
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer is not None:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._listener.bind(("127.0.0.1", 0))
@@ -520,8 +522,9 @@ class FaultServer:
         self._acceptor.start()
 
     def refuse(self) -> None:
-        """Keep the port, but let nobody connect, and cut who is connected."""
-        self._stop()
+        """Keep the port, but let nobody connect, and cut who is connected and not being served."""
+        self._stop_listening()
+        self.cut_idle()
         self.listening = False
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -553,21 +556,33 @@ class FaultServer:
             thread.join(PATIENCE_S)
             assert not thread.is_alive(), "a peer does not end"
 
+    def cut_idle(self) -> None:
+        """End, from this side, every connection on which no request is being carried out."""
+        with self._lock:
+            for connection in self._open - self._busy.keys():
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def is_busy_with(self, text: bytes = b"") -> bool:
+        """Tell whether a request that holds this text is being carried out."""
+        with self._lock:
+            return any(text in request.body for request in self._busy.values())
+
     def check(self) -> None:
         """Raise what went wrong inside the server itself."""
         if self._failures:
             raise self._failures[0]
 
     def close(self) -> None:
-        self._stop()
+        self._stop_listening()
+        self.cut()
 
-    def _stop(self) -> None:
+    def _stop_listening(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
         self._listener.close()
         if self._acceptor is not None:
             self._acceptor.join(PATIENCE_S)
-        self.cut()
 
     def _accept(self) -> None:
         listener = self._listener
@@ -580,6 +595,7 @@ class FaultServer:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self.accepted += 1
+                self._threads = [thread for thread in self._threads if thread.is_alive()]
                 thread = threading.Thread(target=self._run, args=(connection, self.accepted), daemon=True)
                 self._threads.append(thread)
                 self._open.add(connection)
@@ -631,9 +647,21 @@ class FaultServer:
             if self.choose is not None and request is not None:
                 fault = self.choose(request)
             self.seen.append(Seen(fault.name, peer.number, request))
+            if request is not None:
+                self._busy[peer.connection] = request
 
         def carry_out() -> tuple[int, dict[str, Any]]:
             assert request is not None
-            return (self._upstream or self.table).answer(request)
+            try:
+                return (self._upstream or self.table).answer(request)
+            finally:
+                self._is_done(peer)
 
-        return fault.play(peer, carry_out)
+        try:
+            return fault.play(peer, carry_out)
+        finally:
+            self._is_done(peer)
+
+    def _is_done(self, peer: Peer) -> None:
+        with self._lock:
+            self._busy.pop(peer.connection, None)
