@@ -14,7 +14,7 @@ from ._expressions import path_segments, where
 from ._keys import check_sequence, index_entity, is_set
 from ._operations import ConditionFailedError, check_update, get_item, update_item
 from ._schema import APEX, HASH_KEY, INDEX_FIELDS, INDEX_RANGE_KEY, RANGE_KEY
-from ._stamps import format_time, now_after, now_ms
+from ._stamps import format_time, is_past, now_after, now_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ def patch_entity(
             all_sets.update(key_sets)
             all_removes += key_removes
             guarded = required & _as_read(stored)
+        # Where clocks differ, any other writer may have made the same time of the previous one.
+        is_marked = not is_stamped and is_past(previous)
         if not is_stamped:
             all_sets[("updatedAt",)] = now_after(previous)
         try:
@@ -130,7 +132,7 @@ def patch_entity(
                 key=key,
                 condition=guarded,
                 may_resend=is_constant and (guarded is EXISTS or not is_stamped),
-                recognise=_make_recogniser(client, all_sets, all_removes) if is_constant and not is_stamped else None,
+                recognise=_make_recogniser(client, all_sets, all_removes) if is_constant and is_marked else None,
                 set=all_sets,
                 remove=all_removes,
                 add=add,

@@ -11,7 +11,7 @@ from ._expressions import Condition, where
 from ._keys import check_id, check_model, index_entity, is_set
 from ._operations import ConditionFailedError, delete_item, get_item, put_item
 from ._schema import APEX, HASH_KEY, INDEX_RANGE_KEY, RANGE_KEY
-from ._stamps import format_time, new_id, now_after, now_ms
+from ._stamps import format_time, is_past, new_id, now_after, now_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,12 +185,15 @@ def update_entity(
         value = entity.get(field)
         required &= where((field,)).eq(value) if is_set(value) else _UNSET[field]
     joined = require(required, condition, if_unchanged, entity=entity)
-    time = now_after(entity.get("updatedAt"))
+    previous = entity.get("updatedAt")
+    # Where clocks differ, any other writer may have made the same time of the previous one.
+    is_marked = is_past(previous) and (if_unchanged is None or is_past(if_unchanged["updatedAt"]))
+    time = now_after(previous)
     if if_unchanged is not None:
         time = max(time, now_after(if_unchanged["updatedAt"]))
     stored = complete_entity({**entity, "updatedAt": time})
     try:
-        put_item(client, item=stored, condition=joined, is_marked=True, token=make_token(idempotent))
+        put_item(client, item=stored, condition=joined, is_marked=is_marked, token=make_token(idempotent))
     except ConditionFailedError as failure:
         raise refuse(failure, entity) from None
     return stored

@@ -36,6 +36,11 @@ def now_after(previous: Any) -> str:
     return now
 
 
+def is_past(time: Any) -> bool:
+    """Tell whether a time lies behind, so that what `now_after` makes of it is this moment's, and not anybody's."""
+    return not (isinstance(time, str) and time >= format_time(now_ms()))
+
+
 def new_id() -> str:
     """Make a random UUID (version 4, RFC 9562)."""
     octets = bytearray(urandom(16))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaypie_dynamo import _stamps
-from jaypie_dynamo._stamps import format_time, new_id, now_after, now_ms
+from jaypie_dynamo._stamps import format_time, is_past, new_id, now_after, now_ms
 
 NOW_MS = 1767744000123
 NOW = "2026-01-07T00:00:00.123Z"
@@ -105,3 +105,21 @@ def test_id_is_a_random_uuid():
 def test_id_is_the_one_uuid_makes_of_the_same_octets(octet, monkeypatch):
     monkeypatch.setattr(_stamps, "urandom", lambda count: bytes([octet]) * count)
     assert new_id() == str(uuid.UUID(bytes=bytes([octet]) * 16, version=4))
+
+
+@pytest.mark.usefixtures("_clock")
+@pytest.mark.parametrize(
+    ("time", "past"),
+    [
+        ("2026-01-07T00:00:00.122Z", True),
+        (NOW, False),
+        ("2026-01-07T00:00:00.124Z", False),
+        ("2099", False),
+        (None, True),
+        (5, True),
+    ],
+)
+def test_time_that_follows_a_past_one_is_this_moments(time, past):
+    assert is_past(time) is past
+    if past:
+        assert now_after(time) == NOW

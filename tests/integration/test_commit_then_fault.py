@@ -355,12 +355,27 @@ def _destroy(_owner: str = "") -> Callable[[str], Any]:
     return lambda key: destroy_entity(model="record", id=key)
 
 
+# Changed by a machine whose clock is ahead of ours and theirs: both write the millisecond after this.
+AHEAD: Item = {**BASE, "updatedAt": "2099-01-01T00:00:00.000Z"}
+
+
+def _twin(key: str) -> Any:
+    return patch_entity(model="record", id=key, set={"status": "taken"}, if_unchanged={**AHEAD, "id": key})
+
+
+def _twin_update(key: str) -> Any:
+    read = {**AHEAD, "id": key}
+    return update_entity(entity={**read, "status": "taken"}, if_unchanged=read)
+
+
 RECREATED = "destroy and create"
 
 # Ours, theirs, the item both meet, and whether only one of them can succeed.
 RIVALS: dict[str, tuple[Callable[[str], Any], Callable[[str], Any], Item | None, bool]] = {
     "two claims": (_claim("ours"), _claim("theirs"), BASE, True),
     "two claims, ours idempotent": (_claim("ours", idempotent=True), _claim("theirs"), BASE, True),
+    "two patches that look alike": (_twin, _twin, AHEAD, False),
+    "two updates that look alike": (_twin_update, _twin_update, AHEAD, False),
     "two creates": (_create("ours"), _create("theirs"), None, True),
     "two creates, ours idempotent": (_create("ours", idempotent=True), _create("theirs"), None, True),
     "claim and destroy": (_claim("ours"), _destroy(), BASE, False),
